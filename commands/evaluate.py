@@ -28,9 +28,11 @@ def evaluate(config: EvaluateConfig) -> None:
     from comptool.reports.plots import unwritable
 
     paths = reports.picture_paths(config.pictures, force=config.force)
+    reports.refuse_weighted_answers(config.answers, config.like_test)
     if config.dry_run:
         predictions = reports.evaluated_file(config.source, config.answers)
         read = f"{predictions} and {config.answers or 'the labels of its rows'}"
+        read += f" and {config.like_test}" if config.like_test else ""
         writes = f"would write {' and '.join(map(str, paths))}" if paths else "nothing is written"
         say(f"would read {read}; {writes}", config.quiet)
         return

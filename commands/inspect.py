@@ -68,7 +68,7 @@ def inspect(config: InspectConfig) -> None:
     for path in written:
         refuse_existing(path, config.force)
     sources = inspecting.read_sources(
-        config.table, config.competition, config.folds, FOLDS, config.reader
+        config.table, config.competition, config.folds, FOLDS, config.reader, shift=config.shift
     )
     read = ", ".join(map(str, sources.files()))
     say("\n".join([*sources.competition.findings, f"inspecting {read}"]), config.quiet)

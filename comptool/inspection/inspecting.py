@@ -18,11 +18,11 @@ from comptool.competition.findings import KINDS, TEST, TRAIN
 from comptool.competition.sample_summary import described, spellings
 from comptool.competition.samples import Samples, read_samples, test_samples, training_samples
 from comptool.data.image_io import FULL_DEPTH, depth_of
-from comptool.errors import InputError, quoted
+from comptool.errors import InputError, UsageError, quoted
 from comptool.inspection.duplicates import image_findings
 from comptool.inspection.image_scan import MISSING, Images, look_at_all
 from comptool.inspection.label_rules import label_findings
-from comptool.inspection.shift import Shift, find_shift
+from comptool.inspection.shift import Shift, check_tables, find_shift
 from comptool.io import provenance
 from comptool.io.atomic import together
 from comptool.io.tables import write_table
@@ -153,13 +153,17 @@ def read_sources(
     folds: Path | None,
     usual_folds: Path,
     reader: str | None = None,
+    *,
+    shift: bool = False,
 ) -> Sources:
     """The tables of a competition, or one labelled table.
 
     ``folds`` is a folds table of the training samples; by default ``usual_folds``, if it matches
-    them.
+    them. With ``shift`` training and test table have to be there.
     """
     competition, tables, problems = _tables(table, toml, reader)
+    if shift:
+        check_tables(tables)
     train, found = tables.get(TRAIN), None
     if folds is not None:
         found = _folds(folds, competition, train)
@@ -285,7 +289,9 @@ def write_findings(
 
 
 def shift_file(output: Path) -> Path:
-    """The table of a shift, beside the findings."""
+    """The table of a shift, beside the findings; a UsageError if they have its name."""
+    if output.name == SHIFT.name:
+        raise UsageError(f"--output is '{output}', where --shift writes; give the findings another")
     return output.with_name(SHIFT.name)
 
 

@@ -33,7 +33,7 @@ MOST_VALUES = 20  # of a column, beyond which its texts are no categories
 RESAMPLES = 500
 SHOWN = 5
 LEVEL = 0.05  # of the tests of single features, all together
-PICTURE = "picture"
+PICTURE, MODE = "picture", "mode="
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Shift:
     table: pd.DataFrame  # `comptool.competition.likeness.COLUMNS`
     effective: float  # rows with as much evidence, if training rows are weighted
     grouped: str | None  # column whose groups were kept whole
+    notes: tuple[str, ...] = ()  # on the groups, one sentence each
 
     @property
     def found(self) -> bool:
@@ -75,6 +76,7 @@ class Shift:
         says = "can be told from" if self.found else "looks like"
         whole = f"; groups of {self.grouped} whole" if self.grouped else ""
         lines = [f"shift: the test set {says} the training set, AUC {self.area}{whole}"]
+        lines += [f"  warning: {note}" for note in self.notes]
         lines += [f"  {one}" for one in self.giveaways[:SHOWN]]
         if len(self.giveaways) > SHOWN:
             lines.append(f"  ... {len(self.giveaways) - SHOWN} more")
@@ -104,7 +106,20 @@ class Shift:
             ],
             "effective_rows": self.effective,
             "groups": self.grouped,
+            "warnings": list(self.notes),
         }  # fmt: skip
+
+
+def check_tables(tables: Mapping[str, Samples]) -> None:
+    """Check that there are two tables of enough rows; raises what `find_shift` does."""
+    for name in (TRAIN, TEST):
+        if name not in tables:
+            raise UsageError(
+                f"--shift compares training and test set, and there is no {name} table"
+            )
+        if len(tables[name]) < LEAST:
+            what = f"has {len(tables[name])} rows, and --shift needs {LEAST}"
+            raise InputError(what, file=tables[name].source)
 
 
 def find_shift(tables: Mapping[str, Samples], images: Images | None, seed: int = 0) -> Shift:
@@ -117,14 +132,7 @@ def find_shift(tables: Mapping[str, Samples], images: Images | None, seed: int =
     InputError
         If one has fewer than 20 rows.
     """
-    for name in (TRAIN, TEST):
-        if name not in tables:
-            raise UsageError(
-                f"--shift compares training and test set, and there is no {name} table"
-            )
-        if len(tables[name]) < LEAST:
-            what = f"has {len(tables[name])} rows, and --shift needs {LEAST}"
-            raise InputError(what, file=tables[name].source)
+    check_tables(tables)
     train, test = tables[TRAIN], tables[TEST]
     features = _features(tables, images)
     named = features.drop(
@@ -135,9 +143,8 @@ def find_shift(tables: Mapping[str, Samples], images: Images | None, seed: int =
             "--shift found nothing to compare: no images, and no column of both tables"
         )
     labels = np.repeat([0, 1], [len(train), len(test)])
-    grouped = train.group if train.group is not None and train.group in test.frame else None
-    unit = grouped or train.bag
-    groups = _groups(tables, unit) if unit else None
+    unit = train.group or train.bag
+    groups, notes = _groups(train, test, unit) if unit else (None, ())
     probability = unseen(features.to_numpy(np.float32), labels, groups, seed)
     table = pd.DataFrame(
         {
@@ -157,7 +164,8 @@ def find_shift(tables: Mapping[str, Samples], images: Images | None, seed: int =
         _giveaways(named, labels),
         table[list(COLUMNS)],
         effective_rows(weights),
-        unit,
+        None if groups is None else unit,
+        notes,
     )
 
 
@@ -170,6 +178,8 @@ def _features(tables: Mapping[str, Samples], images: Images | None) -> pd.DataFr
     """What is compared, a row for each of training and then test; missing values are NaN."""
     both = [_of_images(name, tables[name], images) for name in (TRAIN, TEST)]
     found = pd.concat(both, ignore_index=True).astype(np.float64)
+    modes = found.columns[found.columns.str.contains(MODE, regex=False)]
+    found[modes] = found[modes].fillna(0)  # those that only one of the tables has
     found = pd.concat([found, _of_columns(tables[TRAIN], tables[TEST])], axis=1)
     return found.loc[:, found.nunique(dropna=False) > 1]
 
@@ -187,11 +197,10 @@ def _of_images(name: str, samples: Samples, images: Images | None) -> pd.DataFra
         values.insert(0, "width", sides[0])
         values.insert(1, "height", sides[1])
         for mode in seen["mode"].unique()[:MOST_VALUES]:
-            values[f"mode={mode}"] = (seen["mode"] == mode).astype(np.float64)
+            values[f"{MODE}{mode}"] = (seen["mode"] == mode).astype(np.float64)
         width = round(images.directions.shape[1] ** 0.5)
-        low = images.directions[
-            seen.index.map(dict(zip(seen.index, np.flatnonzero(own), strict=True)))
-        ]
+        places = images.frame.loc[own, "row"].sort_values().index.to_numpy()
+        low = images.directions[places]
         low = low.reshape(-1, width, width)[:, :HASHED, :HASHED].reshape(len(seen), -1)
         names = [f"{PICTURE} {column} {number}" for number in range(low.shape[1])]
         values.columns = [f"{column} {one}" for one in values.columns]
@@ -211,16 +220,40 @@ def _of_columns(train: Samples, test: Samples) -> pd.DataFrame:
         blank = texts.str.strip() == ""
         numbers = pd.to_numeric(texts.mask(blank), errors="coerce")
         if (numbers.isna() == blank).all():
-            found[column] = numbers.to_numpy(np.float64)
+            found[column] = numbers.where(np.isfinite(numbers)).to_numpy(np.float64)
         elif texts.nunique() <= MOST_VALUES:
             for value in texts.unique():
                 found[f"{column}={value}"] = (texts == value).to_numpy(np.float64)
     return pd.DataFrame(found, index=range(len(train) + len(test)))
 
 
-def _groups(tables: Mapping[str, Samples], column: str) -> npt.NDArray[np.int64]:
-    names = pd.concat([tables[TRAIN].frame[column], tables[TEST].frame[column]])
-    return np.asarray(pd.factorize(names)[0], np.int64)
+def _groups(
+    train: Samples, test: Samples, column: str
+) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
+    """The group of each row as a number, or None if groups cannot be whole; what to know of it.
+
+    Blank groups, and the rows of a test table without the column, are groups of their own.
+    """
+    notes = []
+    tables = []
+    for samples in (train, test):
+        names = samples.frame.get(column, pd.Series("", range(len(samples)))).astype(str)
+        alone = names.str.strip() == ""
+        own = pd.Series([f"{samples.source}\0{row}" for row in range(len(names))], names.index)
+        tables.append(names.where(~alone, own))
+    if column not in test.frame:
+        notes.append(
+            f"{test.source} has no column '{column}': test rows of one group recognise each other, "
+            "which raises the AUC"
+        )
+    if min(one.nunique() for one in tables) < 2:
+        few = train if tables[0].nunique() < 2 else test
+        notes.append(
+            f"all rows of {few.source} are of one '{column}', so that groups cannot be kept whole: "
+            "the AUC may be that of the groups"
+        )
+        return None, tuple(notes)
+    return np.asarray(pd.factorize(pd.concat(tables))[0], np.int64), tuple(notes)
 
 
 def unseen(
@@ -237,7 +270,9 @@ def unseen(
     # Only here: both imports take two seconds, and most inspections do without.
     ensemble, selection = map(import_module, ("sklearn.ensemble", "sklearn.model_selection"))
     kind = selection.StratifiedKFold if groups is None else selection.StratifiedGroupKFold
-    folds = kind(PARTS, shuffle=True, random_state=seed)
+    units = np.arange(len(labels)) if groups is None else groups
+    least = min(len(np.unique(units[labels == one])) for one in (0, 1))
+    folds = kind(min(PARTS, least), shuffle=True, random_state=seed)
     found = np.full(len(labels), np.nan)
     for seen, judged in folds.split(features, labels, groups):
         trees = ensemble.ExtraTreesClassifier(
@@ -246,7 +281,8 @@ def unseen(
         trees.fit(features[seen], labels[seen])
         places = list(trees.classes_)
         of_test = trees.predict_proba(features[judged])
-        found[judged] = of_test[:, places.index(1)] if 1 in places else 0.0
+        # Of one table alone nothing can be learnt.
+        found[judged] = of_test[:, places.index(1)] if len(places) == 2 else labels.mean()
     return _scaled(found, labels)
 
 

@@ -21,7 +21,10 @@ def package_file(text: str) -> Path:
     several and none is named.
     """
     name, _, wanted = text.removeprefix(PACKAGE).partition("/")
-    spec = find_spec(name) if name.isidentifier() else None
+    try:
+        spec = find_spec(name) if name.isidentifier() else None
+    except ValueError:  # a module without one, such as __main__
+        spec = None
     folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
     if not folders:
         raise UsageError(

@@ -76,9 +76,9 @@ class Evaluation:
     fusion: dict[str, dict[str, float]] = field(default_factory=dict)
     # Mean and central 95 % of the calibration error of a calibrated model with these confidences.
     calibrated: IntervalEstimate | None = None
-    # Table of importance weights, and the equally weighted rows that say as much; None: all alike.
+    # Table of importance weights, and those of the rows, (N,); None: all alike.
     like_test: Path | None = None
-    effective: float | None = None
+    importance: npt.NDArray[np.float64] | None = None
 
     @property
     def of_class(self) -> str:
@@ -89,8 +89,9 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [f"{self.evaluated}: {len(self.targets)} rows, labels of {self.truth}"]
-        if self.effective is not None:
-            lines.append(f"weighted by {self.like_test}: they count as {self.effective:.0f} rows")
+        if self.importance is not None:
+            rows = effective_rows(self.importance)
+            lines.append(f"weighted by {self.like_test}: they count as {rows:.0f} rows")
         width = max(map(len, self.figures))
         lines += [
             f"{name:<{width}}  {figure}{UNITS.get(name, '')}{self._beside(name)}"
@@ -124,9 +125,9 @@ class Evaluation:
             "warnings": list(self.notes),
             "metric": self.metric,
         }
-        if self.effective is not None:
+        if self.importance is not None:
             found["like_test"] = str(self.like_test)
-            found["effective_rows"] = self.effective
+            found["effective_rows"] = effective_rows(self.importance)
         if self.calibrated is not None:
             found["ece_if_calibrated"] = self.calibrated.document()
         if self.confusion is not None:
@@ -168,12 +169,10 @@ def evaluate(
         If a file is damaged, ids or classes differ, or the rows are not out-of-fold evidence.
     """
     path = evaluated_file(name, answers)
-    if answers is not None and like_test is not None:
-        raise UsageError(
-            "--like-test weights held-out rows to look like the test set; leave --answers out"
-        )
+    refuse_weighted_answers(answers, like_test)
     metric: Metric
     weights = None
+    twice: list[str] = []
     if answers is None:
         here = load(competition)
         labelled = read_labelled(name, here)
@@ -181,6 +180,12 @@ def evaluate(
         task, metric = here.kind, here.find_metric(classes=predictions.classes)
         if like_test is not None:
             weights = read_weights(like_test, predictions.ids, path)
+            drawn = provenance.recall(truth)
+            if drawn is not None and drawn.arguments.get("like_test"):
+                twice.append(
+                    f"{truth} holds out rows that look like the test set already (split "
+                    "--like-test): they are weighted twice"
+                )
     else:
         truth = answers
         predictions, targets, task = _answered(path, answers)
@@ -208,6 +213,7 @@ def evaluate(
     notes = [note for folder, header in networks.items() if (note := left_out(folder, header))]
     runs = dict.fromkeys(one for folder in networks for one in (folder, folder.parent))
     notes += filter(None, map(damaged_record, runs))
+    notes += twice
     fusion = {
         str(folder): header.fusion_weights
         for folder, header in networks.items()
@@ -228,8 +234,16 @@ def evaluate(
         fusion,
         calibrated,
         like_test,
-        None if weights is None else effective_rows(weights),
+        weights,
     )
+
+
+def refuse_weighted_answers(answers: Path | None, like_test: Path | None) -> None:
+    """Raise a UsageError if both are given."""
+    if answers is not None and like_test is not None:
+        raise UsageError(
+            "--like-test weights held-out rows to look like the test set; leave --answers out"
+        )
 
 
 def evaluated_file(name: str | None, answers: Path | None) -> Path:
@@ -363,11 +377,13 @@ def draw(
     if found.confidences is None:
         drawn[NUMBERS] = draw_numbers(found.targets, found.probabilities, found.classes)
     else:
-        reliability = found.confidences.reliability(np.ones(len(found.targets)))
+        weights = np.ones(len(found.targets)) if found.importance is None else found.importance
+        reliability = found.confidences.reliability(weights)
         drawn[RELIABILITY] = draw_reliability(reliability, found.figures[ECE].value)
     if found.confusion is not None:
         drawn[CONFUSION] = draw_confusion(found.confusion, found.classes)
-    inputs = provenance.hashes([found.evaluated, found.truth])
+    read = filter(None, [found.evaluated, found.truth, found.like_test])
+    inputs = provenance.hashes(read)
     with together():
         for name, picture in drawn.items():
             save_picture(folder / name, picture, force=force)

@@ -136,6 +136,105 @@ def test_groups_are_kept_whole(here, pictures):
     assert not whole["found"]
 
 
+def test_rows_in_any_order_have_the_same_probability(here, pictures):
+    """Ids in text order are not in the order of their numbers, nor in that of the table."""
+    folder = here(pictures(0), pictures(ROWS, 0.9))
+    told("inspect", "--shift", "-o", "a/findings.csv")
+    names = ("train", "test")
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
+    for name, table in tables.items():
+        table.sample(frac=1, random_state=3).to_csv(folder / f"{name}.csv", index=False)
+    told("inspect", "--shift", "-o", "b/findings.csv")
+    one, two = (pd.read_csv(f"{name}/shift.csv").set_index("id")["like_test"] for name in "ab")
+    # Other rows are judged together; that of a row alone does not change.
+    assert np.corrcoef(one, two.loc[one.index])[0, 1] > 0.7
+
+
+def test_low_frequencies_belong_to_their_rows(here):
+    """The picture alone tells train from test: a bright left half, or a bright right one."""
+    random = np.random.default_rng(0)
+
+    def half(side: int):
+        image = random.integers(60, 120, (32, 32, 3), dtype=np.uint8)
+        image[:, :16] += np.uint8(80 * side)
+        image[:, 16:] += np.uint8(80 * (1 - side))
+        return image
+
+    # Half of the training images are like the test images, in an order of no number.
+    sides = {f"i{number}": number % 3 == 0 for number in range(ROWS)}
+    train = {name: half(int(side)) for name, side in sides.items()}
+    here(train, {f"t{number}": half(1) for number in range(ROWS)})
+    told("inspect", "--shift")
+    found = pd.read_csv("shift.csv").set_index("id")["weight"].loc[list(sides)]
+    like = np.array(list(sides.values()))
+    assert found[like].min() > found[~like].max()
+
+
+def test_groups_of_the_training_table_alone(here, pictures):
+    folder = here(pictures(0), pictures(ROWS))
+    table = pd.read_csv(folder / "train.csv")
+    table["patient"] = [f"p{number // 6}" for number in range(len(table))]
+    table.to_csv(folder / "train.csv", index=False)
+    toml = (folder.parent / "comptool.toml").read_text()
+    (folder.parent / "comptool.toml").write_text(
+        toml.replace("[data]\n", '[data]\ngroup = "patient"\n')
+    )
+    found = told("inspect", "--shift")["shift"]
+    assert found["groups"] == "patient"
+    assert found["warnings"] == [
+        "data/test.csv has no column 'patient': test rows of one group recognise each other, which "
+        "raises the AUC"
+    ]
+
+
+@pytest.mark.parametrize("sites", [1, 2, 3])
+def test_few_groups_in_the_test_table(sites, here, pictures):
+    folder = here(pictures(0), pictures(ROWS, 0.5))
+    for name, count in (("train", 3), ("test", sites)):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table["site"] = [f"{name}{number % count}" for number in range(len(table))]
+        table.to_csv(folder / f"{name}.csv", index=False)
+    toml = (folder.parent / "comptool.toml").read_text()
+    (folder.parent / "comptool.toml").write_text(
+        toml.replace("[data]\n", '[data]\ngroup = "site"\n')
+    )
+    found = told("inspect", "--shift")["shift"]
+    assert found["found"]
+    assert found["auc"]["value"] > 0.9
+    assert found["groups"] == ("site" if sites > 1 else None)
+    assert len(found["warnings"]) == (sites == 1)
+
+
+def test_modes_of_one_table_and_numbers_that_are_not_finite(here, pictures):
+    grey = {name: image.mean(axis=2).astype(np.uint8) for name, image in pictures(ROWS).items()}
+    folder = here(pictures(0), grey)
+    for name in ("train", "test"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table.assign(dose=["inf", *"12" * 20][: len(table)] + ["1"] * 19).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    found = told("inspect", "--shift")["shift"]
+    by_name = {one["feature"]: one for one in found["giveaways"]}
+    assert by_name["path mode=grey, 8 bits"]["test"] == 1
+    assert by_name["path mode=colour, 8 bits"]["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-o", "shift.csv"), "--output is 'shift.csv', where --shift writes"),
+        (("data/train.csv",), "--shift compares training and test set, and there is no test table"),
+    ],
+)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_cannot_be_compared_is_told_first(dry, arguments, message, here, pictures):
+    here(pictures(0), pictures(ROWS))
+    result = invoke("inspect", *arguments, "--shift", *dry)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(Path().glob("*.csv"))
+
+
 def test_the_same_seed_gives_the_same_table(here, pictures):
     here(pictures(0), pictures(ROWS, 0.9))
     told("inspect", "--shift", "-o", "a/findings.csv")
@@ -219,13 +318,6 @@ def test_what_is_no_table_of_a_shift_is_refused(arguments, code, message, here, 
     assert not Path("folds.csv").exists()
 
 
-def test_shift_needs_both_tables(here, pictures):
-    folder = here(pictures(0), pictures(ROWS))
-    result = invoke("inspect", folder / "train.csv", "--shift")
-    assert result.exit_code == 2
-    assert "--shift compares training and test set, and there is no test table" in result.stderr
-
-
 @pytest.fixture
 def evaluated(here, pictures, tmp_path):
     """A finished run of which half of the validated rows are like the test set."""
@@ -260,16 +352,27 @@ def test_held_out_rows_are_weighted_to_look_like_the_test_set(evaluated):
 
 def test_answers_are_not_weighted(evaluated):
     told("infer", "run", "-j", "0")
-    refused = invoke(
-        "evaluate", "submissions/preds.csv", "--answers", "a.csv", "--like-test", "shift.csv"
-    )
-    assert refused.exit_code in (2, 3)
     Path("a.csv").write_text("id,label\ni60,x\n")
-    refused = invoke(
-        "evaluate", "submissions/preds.csv", "--answers", "a.csv", "--like-test", "shift.csv"
-    )
-    assert refused.exit_code == 2
-    assert "--like-test weights held-out rows to look like the test set" in refused.stderr
+    given = ("submissions/preds.csv", "--answers", "a.csv", "--like-test", "shift.csv")
+    for dry in ((), ("--dry-run",)):
+        refused = invoke("evaluate", *given, *dry)
+        assert refused.exit_code == 2
+        assert "--like-test weights held-out rows to look like the test set" in refused.stderr
+
+
+def test_rows_that_are_weighted_twice_are_told(here, pictures):
+    here(pictures(0), pictures(ROWS, 0.8))
+    told("inspect", "--shift")
+    told("split", "--like-test", "shift.csv")
+    given = ("--model", "test_resnet", "--pretrained", "no", "--img-size", "32", "--epochs", "1")
+    told("train", *given, "-j", "0", "-b", "8", "--run-name", "run")
+    drawn = ("--like-test", "shift.csv", "--pictures", "pictures")
+    assert told("evaluate", "run", *drawn)["warnings"] == [
+        "folds.csv holds out rows that look like the test set already (split --like-test): they "
+        "are weighted twice"
+    ]
+    record = json.loads(Path("pictures/reliability.png.meta.json").read_text())
+    assert "shift.csv" in record["inputs"]
 
 
 def test_weights_turn_training_shares_into_test_shares():
