@@ -60,7 +60,12 @@ def recalibrate(config: RecalibrateConfig) -> None:
         give(text, result, config.json)
         return
     outcome = recalibrate_file(
-        predictions, config.output, settings, competition=config.competition, force=config.force
+        predictions,
+        config.output,
+        settings,
+        competition=config.competition,
+        force=config.force,
+        seed=config.seed,
     )
     say(outcome.text(), config.quiet)
     give(config.output, outcome.summary(), config.json)

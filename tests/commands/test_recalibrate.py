@@ -211,6 +211,7 @@ def test_the_training_prior_is_the_published_one(comptool, predictions):
             ["--method", "can", "--top-k", 4],
             "--top-k must be 2 to 3 (the number of classes), not 4",
         ),
+        (["--method", "can", "--oof", "r"], "--oof has no meaning for --method can"),
         (["--top-k-head", 4], "--top-k-head 4 is more than the number of classes, 3"),
     ],
 )

@@ -86,6 +86,7 @@ def test_groups_of_a_table_of_its_own(scenes):
     other = run(*CONTEXT, "groups.csv:place", "-o", "two.csv", "--json")
     assert (plain.exit_code, other.exit_code) == (0, 0), other.stderr
     assert Path("one.csv").read_bytes() == Path("two.csv").read_bytes()
+    assert "groups.csv" in provenance.recall(Path("two.csv")).inputs
 
 
 def test_a_given_strength_needs_no_out_of_fold_rows(scenes):
@@ -95,6 +96,17 @@ def test_a_given_strength_needs_no_out_of_fold_rows(scenes):
     assert result.exit_code == 0, result.stderr
     assert "no out-of-fold rows say whether this helps" in result.stderr
     assert run(*CONTEXT, "scene", "-o", "other.csv").exit_code == 3
+
+
+def test_the_strength_is_chosen_on_the_rows_that_are_named(scenes):
+    run = scenes()
+    Path("weights/other").mkdir()
+    for name in ("oof.csv", "oof.csv.meta.json"):
+        if (file := Path("weights/run0", name)).is_file():
+            file.rename(Path("weights/other", name))
+    result = run(*CONTEXT, "scene", "--oof", "weights/other/oof.csv")
+    assert result.exit_code == 0, result.stderr
+    assert "rows of weights/other/oof.csv" in result.stderr
 
 
 def test_the_comparison_has_a_line_for_each_pool(scenes):
@@ -147,6 +159,20 @@ def test_several_labels_are_blended_and_their_thresholds_follow(scenes):
          "for --method vector"),
         ((*CONTEXT, "scene", "--target-prior", "uniform"), 2, "--target-prior has no meaning for "
          "--method context"),
+        ((*CONTEXT, "scene", "--oof", "no_run"), 3, "weights: no trained run is called "
+         "'no_run'. Did you mean run0?"),
+        ((*CONTEXT, "id"), 2, "--by id is the column of the ids: every row would be alone"),
+        ((*CONTEXT, "few.csv:id"), 2, "--by few.csv:id is the column of the ids: every row would "
+         "be alone"),
+        (("recalibrate", SOURCE, "--compare", "--by", "id"), 2, "--by id is the column of the ids: "
+         "every row would be alone"),
+        (("recalibrate", SOURCE, "--compare", "--strength", "0.5"), 2, "--strength is for groups: "
+         "name them with --by COLUMN, or --by FILE.csv:COLUMN"),
+        (("recalibrate", SOURCE, "--compare", "--method-option", "exponent=2"), 2,
+         "--method-option exponent is for groups: name them with --by COLUMN, or --by "
+         "FILE.csv:COLUMN"),
+        (("recalibrate", SOURCE, "--compare", "--pool", "max", "--dry-run"), 2, "--pool is for "
+         "groups: name them with --by COLUMN, or --by FILE.csv:COLUMN"),
         (("recalibrate", SOURCE, "--method", "vector", "--strength", "1"), 2, "--strength belongs "
          "to --method context, not to vector"),
     ],

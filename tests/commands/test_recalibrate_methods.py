@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from comptool.io import provenance
@@ -126,6 +127,27 @@ def test_a_comparison_presumes_estimated_shares_and_says_them(runs):
     lines = {one["method"]: one for one in equal["methods"]}
     assert lines["prior"]["instead"] < lines["prior estimated"]["instead"]
     assert equal["accepted_risk"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--method", "sinkhorn", "--target-prior", "estimated"),
+        ("--head-classes", "a", "--fraction", "0.3"),
+    ],
+)
+def test_the_seed_is_that_of_the_simulation_and_is_recorded(runs, options):
+    source = runs(tests=240)[0]
+    rows = pd.read_csv(source)
+    # The estimate shows its interval if the shares differ: most rows of c are not there.
+    rows[(rows["c"] < 0.5) | (rows.index % 8 == 0)].to_csv(source, index=False)
+    said = []
+    for seed in (0, 7):
+        result = runs.run("recalibrate", source, *options, "--seed", seed, "-o", f"{seed}.csv")
+        assert result.exit_code == 0, result.stderr
+        said.append(result.stderr)
+        assert provenance.recall(Path(f"{seed}.csv")).arguments["seed"] == seed
+    assert said[0] != said[1]
 
 
 def test_estimated_shares_are_a_target_prior_of_methods(runs):

@@ -423,7 +423,7 @@ def compared(
             for m in METHODS
             if (quotas or "head_classes" not in m.takes)
             and (about.kind.ordered or not m.ordered)
-            and (not m.costs or settings.files() or has_costs(metric))
+            and (not m.costs or settings.cost or settings.tree or has_costs(metric))
             and (not m.grouped or settings.by is not None)
         ]
         context = basis.context
@@ -488,6 +488,8 @@ def supported(
     facts: PredictionFacts,
     settings: CalibrationConfig,
     competition: Path | None,
+    *,
+    seed: int = 0,
 ) -> str:
     """One line on whether the method helps on a test set like this; raises nothing."""
     if not settings.oof and not facts.runs:
@@ -500,6 +502,7 @@ def supported(
             settings,
             competition,
             methods=[settings.method],
+            seed=seed,
             priors=[UNIFORM, TRAIN] if class_counts(facts) else [UNIFORM],
         )
     except ComptoolError as error:

@@ -28,6 +28,7 @@ from comptool.postprocess.calibration.methods import (
 )
 
 THRESHOLDS = "thresholds"
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".gz", ".zip", ".json")
 METHOD_OPTION = "--method-option"
 # Chance of harm up to which a comparison recommends a method.
 RISK = 0.2
@@ -154,6 +155,8 @@ class CalibrationConfig:
         uses_target = self.method in METHODS and not METHODS.find(self.method).own_prior
         if self.target_prior is not None and not uses_target:
             raise UsageError(f"--target-prior has no meaning for --method {self.method}")
+        if self.oof is not None and self.method in METHODS and not METHODS.find(self.method).rows:
+            raise UsageError(f"--oof has no meaning for --method {self.method}")
         self._check_groups([self.method])
         if self.risk is not None:
             raise UsageError("--risk is for --compare")
@@ -165,11 +168,15 @@ class CalibrationConfig:
         self._check_owned(methods or [*METHODS.names, *CELL_METHODS.names])
         if methods:
             self._check_groups(methods)
+        for name, typed in self.given().items() if self.by is None else ():
+            if all(owner in _grouped() for owner in owners(name)):
+                raise UsageError(
+                    f"{typed} is for groups: name them with --by COLUMN, or --by FILE.csv:COLUMN"
+                )
 
     def _check_groups(self, methods: Sequence[str]) -> None:
         """Refuse groups without a method for them, and the method without groups."""
-        grouped = [m.name for m in (*METHODS, *CELL_METHODS) if m.grouped]
-        needed = [name for name in methods if name in grouped]
+        needed = [name for name in methods if name in _grouped()]
         if needed and self.by is None:
             raise UsageError(
                 f"--method {needed[0]} needs the groups: --by COLUMN, or --by FILE.csv:COLUMN"
@@ -196,7 +203,8 @@ class CalibrationConfig:
 
     def files(self) -> list[Path]:
         """The tables that options name."""
-        return [path for path in (self.cost, self.tree) if path is not None]
+        groups = None if self.by is None else groups_table(self.by)[0]
+        return [path for path in (self.cost, self.tree, groups) if path is not None]
 
     def check_single(self) -> None:
         """Refuse options for several labels per image."""
@@ -212,6 +220,18 @@ class CalibrationConfig:
             foreign.append("--target-prior")
         if foreign:
             raise UsageError(f"{foreign[0]} is for one class per image; here a row has several")
+
+
+def groups_table(by: str) -> tuple[Path | None, str]:
+    """The table that ``--by`` names, None for those of the competition, and the column."""
+    file, colon, column = by.rpartition(":")
+    if colon and file.lower().endswith(TABLES):
+        return Path(file), column
+    return None, by
+
+
+def _grouped() -> set[str]:
+    return {method.name for method in (*METHODS, *CELL_METHODS) if method.grouped}
 
 
 def _option_name(text: str) -> str:

@@ -26,6 +26,7 @@ from comptool.errors import InputError, UsageError
 from comptool.io.predictions import Predictions
 from comptool.io.tables import read_table
 from comptool.metrics import Metric
+from comptool.postprocess.calibration.config import groups_table
 from comptool.postprocess.calibration.context import (
     Answer,
     Apply,
@@ -45,7 +46,6 @@ CLOSE = 1e-12
 PARTS = 5
 # Ratio of the numbers of neighbours of test and out-of-fold rows from which there is a warning.
 UNLIKE = 2
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".gz", ".zip", ".json")
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ def groups_of(
     Raises
     ------
     UsageError
-        If there is no such table.
+        If there is no such table, or the column is that of the ids.
     InputError
         If a table lacks the column or an id.
     """
@@ -304,12 +304,9 @@ def group_numbers(
     by: str, ids: npt.NDArray[np.object_], table: Path | None, about: Competition
 ) -> Indices:
     """Number of the group of each id, (N,); see `groups_of`."""
-    file, colon, column = by.rpartition(":")
-    if colon and file.lower().endswith(TABLES):
-        table = Path(file)
-    else:
-        column = by
-    if table is None or not (table.is_file() or colon):
+    named, column = groups_table(by)
+    table = named or table
+    if table is None or not (named or table.is_file()):
         raise UsageError(
             f"there is no table with the column '{column}' here: give one, --by FILE.csv:COLUMN"
         )
@@ -319,6 +316,8 @@ def group_numbers(
     wanted = set(ids)
     # The ids of a bag are in its own column.
     key = max(keys, key=lambda one: len(wanted.intersection(frame[one])))
+    if key == column:
+        raise UsageError(f"--by {by} is the column of the ids: every row would be alone")
     of_id = frame[[key, column]].drop_duplicates()
     twice = of_id[of_id[key].isin(wanted) & of_id[key].duplicated()]
     if len(twice):

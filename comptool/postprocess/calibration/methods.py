@@ -35,6 +35,11 @@ class CalibrationMethod(Entry):
     estimates: bool = False  # whether it estimates the shares of the test set if none are given
     ordered: bool = False  # whether it is for grades alone
 
+    @property
+    def rows(self) -> bool:
+        """Whether out-of-fold rows have a use: to fit it, for a prior, or to measure it."""
+        return self.fitted or self.costs or not self.own_prior
+
 
 CONTEXT = ("pool", "strength", "exponent")
 QUOTAS = ("top_k_head", "head_classes", "fraction")

@@ -88,12 +88,15 @@ def decide(
     facts: PredictionFacts,
     settings: CalibrationConfig,
     competition: Path | None,
+    *,
+    seed: int = 0,
 ) -> tuple[Decision, list[str]]:
     """Recalibrate a test set of one class per image; gives notes on what it is based on."""
     method = settings.method
     entry = METHODS.find(method)
-    unused = entry.weighed or entry.own_prior
-    oof, target_prior = (None, None) if unused else (settings.oof, settings.target_prior)
+    # Rows that only estimate a gain or measure a cost are read below.
+    oof = None if entry.weighed or entry.costs else settings.oof
+    target_prior = None if entry.weighed or entry.own_prior else settings.target_prior
     labelled, metric, trained = None, ACCURACY, None
     if method == "prior" and oof is None:
         with suppress(ComptoolError):
@@ -122,6 +125,7 @@ def decide(
         trained=trained,
         competition=competition,
         predictions=predictions,
+        seed=seed,
     )
     groups = None
     if entry.grouped:
@@ -153,7 +157,7 @@ def decide(
         # Imports all methods; the other branches do not need them.
         from comptool.postprocess.calibration.compare import supported
 
-        notes.append(supported(source, predictions, facts, settings, competition))
+        notes.append(supported(source, predictions, facts, settings, competition, seed=seed))
     probabilities: Floats = answer.probabilities
     if answer.kept is not None:
         kept = predictions.probabilities
@@ -618,10 +622,12 @@ def recalibrate_file(
     *,
     competition: Path | None = None,
     force: bool = False,
+    seed: int = 0,
 ) -> RecalibrationOutcome:
     """Recalibrate a prediction file and write the result with a record.
 
     ``competition`` is a ``comptool.toml``, only read for out-of-fold rows; None for the one here.
+    ``seed`` is that of estimated shares and of simulated test sets.
 
     Raises
     ------
@@ -654,7 +660,7 @@ def recalibrate_file(
                 file=source,
                 mend="Submit the most probable class: comptool submit",
             )
-        result, notes = decide(source, predictions, facts, settings, competition)
+        result, notes = decide(source, predictions, facts, settings, competition, seed=seed)
     read = provenance.hashes([source, *settings.files()])
     counts = inputs.class_counts(facts)
     with together():
@@ -662,7 +668,7 @@ def recalibrate_file(
         provenance.record(
             output,
             command="recalibrate",
-            arguments=asdict(settings),
+            arguments=asdict(settings) | {"seed": seed},
             inputs=read,
             facts=replace(
                 facts, class_counts=counts or facts.class_counts, recalibration=result.facts
