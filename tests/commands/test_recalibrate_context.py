@@ -122,6 +122,19 @@ def test_the_comparison_has_a_line_for_each_pool(scenes):
     assert sorted(names) == ["context", "none"]
 
 
+def test_a_class_in_one_group_cannot_be_compared(scenes):
+    run = scenes()
+    folds = pd.read_csv("folds.csv", dtype=str)
+    folds.loc[folds["y"] == "c", "scene"] = "c"
+    folds.to_csv("folds.csv", index=False)
+    result = run("recalibrate", SOURCE, "--compare", "--by", "scene", "-q")
+    assert result.exit_code == 3
+    assert result.stderr == (
+        "comptool recalibrate: all out-of-fold rows of a class are in one group: there are no "
+        "halves with the class (found 'c')\n"
+    )
+
+
 def test_several_labels_are_blended_and_their_thresholds_follow(scenes):
     run = scenes("multilabel", rows=240)
     result = run(*CONTEXT, "scene", "--strength", "1", "--pool", "mean", "--json")

@@ -10,8 +10,10 @@ All methods are scored on the same test sets, so the gain over doing nothing is 
 Intervals hold 95 % of the test sets: they describe the result on a single one.
 
 With groups (``--by``), halves and test sets are of whole groups: as many as there are in the half
-are drawn with replacement, and the rows are drawn from theirs. The method context blends a row with
-its group as it is among the out-of-fold rows, whatever the presumed shares.
+are drawn with replacement, and the rows are drawn from theirs. Halves that lack a class with a
+share are left out; if the groups drawn lack one, the other classes have its share. The method
+context blends a row with its group as it is among the out-of-fold rows, whatever the presumed
+shares.
 
 Several labels (:func:`compare_cells`): the split is stratified by the rarest class of each row, so
 that both halves have rare classes. A test set without a present cell, for which the metric is
@@ -30,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from comptool.competition.config import Competition, load
 from comptool.errors import ComptoolError, InputError, UsageError, UserFunctionError
@@ -49,6 +52,7 @@ from comptool.postprocess.calibration.context import (
     Doubles,
     Floats,
     Indices,
+    LabelledRows,
     rows_to_one,
 )
 from comptool.postprocess.calibration.cost import has_costs
@@ -174,7 +178,7 @@ class Comparison:
         """
         accepted = self.risk if risk is None else risk
         nothing = next(one for one in self.standings if one.method == NONE)
-        sound = [one for one in self.standings if one.gain > 0 and one.risk <= accepted]
+        sound = self._sound(accepted)
         if not sound:
             return nothing
         if self.noise is None or sound[0].instead is None:
@@ -186,6 +190,10 @@ class Comparison:
             if sound[0].gain - one.gain <= self.noise.error(best - self.gains[one.method])
         ]
         return max(level, key=lambda one: one.gain + (one.instead or 0))
+
+    def _sound(self, risk: float) -> list[Standing]:
+        """The methods with an expected gain whose risk is accepted, best first."""
+        return [one for one in self.standings if one.gain > 0 and one.risk <= risk]
 
     def verdict(self) -> str:
         """The recommendation, one sentence."""
@@ -203,10 +211,16 @@ class Comparison:
             f"{under}, {chosen.method} is best: the expected gain over doing nothing is "
             f"{_expected(chosen)}, with a risk of harm of {chosen.risk:.0%}"
         )
-        if chosen is not best and best.instead is not None and chosen.instead is not None:
+        if best.risk > self.risk:
             text += (
-                f"; {best.method} is level ({best.gain:+.4f}) and costs more if the shares are "
-                f"{self.other} ({best.instead:+.4f} against {chosen.instead:+.4f})"
+                f"; {best.method} has a greater expected gain ({best.gain:+.4f}), but a risk of "
+                f"harm of {best.risk:.0%}"
+            )
+        level = self._sound(self.risk)[0]
+        if chosen is not level and level.instead is not None and chosen.instead is not None:
+            text += (
+                f"; {level.method} is level ({level.gain:+.4f}) and costs more if the shares are "
+                f"{self.other} ({level.instead:+.4f} against {chosen.instead:+.4f})"
             )
         return text
 
@@ -450,7 +464,8 @@ def compared(
             replicates=() if basis.estimate is None else basis.estimate.replicates,
         )
         if basis.estimate is not None:
-            one = replace(one, note=basis.estimate.note(classes, labelled_shares(context)))
+            estimated = basis.estimate.note(classes, labelled_shares(context))
+            one = replace(one, note="; ".join(filter(None, [estimated, one.note])))
         found.append(one)
     return found
 
@@ -555,6 +570,8 @@ def compare(
     ------
     UsageError
         Without evidence or target shares, or for a class that cannot be drawn.
+    InputError
+        If all rows of a class are in one group.
     """
     evidence, shares = context.evidence, context.target
     if evidence is None or shares is None:
@@ -572,6 +589,14 @@ def compare(
     values: dict[str, list[float]] = {name: [] for name in options}
     others: dict[str, list[float]] = {name: [] for name in options}
     pairs = whole_pairs(halves(evidence.targets, rng, evidence.groups))
+    num_pairs = len(pairs)
+    # The shares of all test sets, none of a class that is in no set.
+    possible = np.max([shares, *replicates, *([other[0]] if other else [])], axis=0) > 0
+    if evidence.groups is not None:
+        pairs = _with_classes(pairs, evidence, possible, context.names(len(shares)))
+    notes, num_changed = [], 0
+    if left := num_pairs - len(pairs):
+        notes.append(f"{left} of {num_pairs} halves are not used: all rows of a class are in one")
     numbers = []
     for number, (fit, held) in enumerate(pairs):
         held_out = evidence.take(held)
@@ -592,7 +617,10 @@ def compare(
             if other is not None and (place // len(pairs)) % 2 == 0:
                 drawn.append((others, other[0], rng_other))
             for table, own, numbers_of in drawn:
-                rows = _drawn_rows(held_out.targets, own, num_rows, numbers_of, held_out.groups)
+                rows, changed = _drawn_rows(
+                    held_out.targets, own, num_rows, numbers_of, held_out.groups
+                )
+                num_changed += changed and table is values
                 for name, apply in applied.items():
                     if name in whole:
                         p, labels = whole[name].probabilities[rows], whole[name].labels[rows]
@@ -604,6 +632,11 @@ def compare(
     ratio = float(num_rows * (shares[known] ** 2 / evidence.counts()[known]).sum())
     noise = Noise(np.array(numbers), ratio)
     standings, gains = ranked(values, context.metric, noise, others if other else None)
+    if num_changed:
+        notes.append(
+            f"{num_changed} of {num_sets} test sets are of groups that lack a class: the other "
+            "classes have its share"
+        )
     return Comparison(
         standings,
         context.metric.name,
@@ -611,6 +644,7 @@ def compare(
         num_rows,
         num_sets,
         len(evidence),
+        "; ".join(notes),
         risk=risk,
         other=other[1] if other else "",
         gains=gains,
@@ -624,6 +658,34 @@ def whole_pairs(pairs: Iterator[tuple[Indices, Indices]]) -> list[tuple[Indices,
     if not found:
         raise InputError("all out-of-fold rows are in one group: there are no halves of them")
     return found
+
+
+def _with_classes(
+    pairs: Sequence[tuple[Indices, Indices]],
+    evidence: LabelledRows,
+    possible: npt.NDArray[np.bool_],
+    names: Sequence[str],
+) -> list[tuple[Indices, Indices]]:
+    """The pairs whose halves both have all possible classes; an InputError if there are none."""
+    assert evidence.groups is not None
+    found = [
+        (fit, held)
+        for fit, held in pairs
+        if all((evidence.take(half).counts() > 0)[possible].all() for half in (fit, held))
+    ]
+    if found:
+        return found
+    single = [
+        name
+        for index, name in enumerate(names)
+        if possible[index] and len(np.unique(evidence.groups[evidence.targets == index])) < 2
+    ]
+    if single:
+        raise InputError(
+            "all out-of-fold rows of a class are in one group: there are no halves with the class",
+            values=single,
+        )
+    raise InputError("classes are in too few groups: no halves of the groups have all classes")
 
 
 def method_of(label: str) -> str:
@@ -664,18 +726,19 @@ def _drawn_rows(
     num_rows: int,
     rng: np.random.Generator,
     groups: Indices | None = None,
-) -> Indices:
+) -> tuple[Indices, bool]:
+    """The rows of a test set, and whether a class with a share could not be drawn."""
     if groups is not None:
         pool = _groups_drawn(groups, rng)
         # A class of few groups may be in none of those drawn.
         there = shares * (np.bincount(targets[pool], minlength=len(shares)) > 0)
         if not there.any():
             return _drawn_rows(targets, shares, num_rows, rng, groups)
-        drawn: Indices = pool[_drawn_rows(targets[pool], there, num_rows, rng)]
-        return drawn
+        drawn: Indices = pool[_drawn_rows(targets[pool], there, num_rows, rng)[0]]
+        return drawn, bool((there < shares).any())
     sizes = rng.multinomial(num_rows, shares / shares.sum())
     parts = [rng.choice(np.flatnonzero(targets == c), sizes[c]) for c in np.flatnonzero(sizes)]
-    return np.concatenate(parts)
+    return np.concatenate(parts), False
 
 
 def compared_cells(

@@ -164,12 +164,33 @@ def test_the_choice_is_the_greatest_expected_gain_whose_risk_is_accepted():
     assert picks == ["a", "a", "b", "c", NONE]
     assert table.verdict() == (
         "if the test classes are uniform, b is best: the expected gain over doing nothing is "
-        "+0.0400 (+0.0000 to +0.0000), with a risk of harm of 10%"
+        "+0.0400 (+0.0000 to +0.0000), with a risk of harm of 10%; a has a greater expected gain "
+        "(+0.0500), but a risk of harm of 30%"
     )
     assert replace(table, risk=0.0).verdict() == (
         "if the test classes are uniform, doing nothing is best: the expected gain of a, the best "
         "of the others, is +0.0500 (+0.0000 to +0.0000), with a risk of harm of 30%, more than "
         "--risk (0%)"
+    )
+
+
+def test_a_method_of_too_much_risk_is_not_called_level():
+    nothing = by_name(of_a_biased_model())[NONE]
+    standings = tuple(
+        replace(nothing, method=name, gain=gain, risk=risk, instead=instead)
+        for name, gain, risk, instead in (
+            ("a", 0.05, 0.3, -0.4), ("b", 0.04, 0.1, -0.2), ("c", 0.039, 0.01, -0.1),
+        )
+    )  # fmt: skip
+    gains = {"b": np.array([0.03, 0.05]), "c": np.array([0.05, 0.03])}
+    table = replace(
+        of_a_biased_model(), standings=(*standings, nothing), risk=0.2, other="long",
+        gains=gains, noise=Noise(np.array([0, 1]), 1.0),
+    )  # fmt: skip
+    assert table.choice().method == "c"
+    assert table.verdict().endswith(
+        "with a risk of harm of 1%; a has a greater expected gain (+0.0500), but a risk of harm of "
+        "30%; b is level (+0.0400) and costs more if the shares are long (-0.2000 against -0.1000)"
     )
 
 

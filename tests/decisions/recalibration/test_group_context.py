@@ -156,6 +156,49 @@ def test_a_comparison_does_not_find_a_gain_where_there_is_none():
     assert max(one.gain for one in found.standings) < 0.01
 
 
+def of_few_groups(*numbers):
+    """Rows in 60 pure groups of classes 0 and 1; class 2 has a group for each number of rows."""
+    rng, own = np.random.default_rng(11), [4] * 60
+    groups = np.repeat(np.arange(60 + len(numbers)), [*own, *numbers])
+    targets = np.where(groups < 60, groups % 2, 2)
+    return LabelledRows(softmax(rng.normal(0, 1, (len(groups), 3)), axis=1), targets, groups)
+
+
+def test_a_class_in_one_group_is_refused_by_its_name():
+    known = CalibrationContext(of_few_groups(6), UNIFORM, UNIFORM, classes=("elk", "cow", "yak"))
+    with pytest.raises(InputError, match=r"of a class are in one group.*found 'yak'"):
+        compare(known, {"vector": {}}, num_rows=60, prior="uniform", num_sets=20)
+    without = CalibrationContext(of_few_groups(6), None, np.array([0.5, 0.5, 0]))
+    assert compare(without, {"vector": {}}, num_rows=60, prior="", num_sets=20).note == ""
+
+
+def test_halves_that_lack_a_class_are_left_out():
+    rows = of_few_groups(6, 6)
+    # One group of class 2 has more rows of class 0, so both may be in one half.
+    mixed = LabelledRows(
+        np.append(rows.probabilities, np.full((9, 3), 1 / 3), axis=0),
+        np.append(rows.targets, np.zeros(9, int)),
+        np.append(rows.groups, np.full(9, rows.groups.max())),
+    )
+    found = compare(
+        CalibrationContext(mixed, UNIFORM, UNIFORM), {"vector": {}}, num_rows=60, prior="",
+        num_sets=20,
+    )  # fmt: skip
+    assert "of 10 halves are not used: all rows of a class are in one" in found.note
+
+
+def test_test_sets_whose_groups_lack_a_class_are_told():
+    known = CalibrationContext(of_few_groups(6, 6), UNIFORM, UNIFORM)
+    found = compare(known, {"vector": {}}, num_rows=60, prior="uniform", num_sets=40)
+    number = int(found.note.split()[0])
+    # Each half has 31 groups, one of class 2: in (30/31)^31 = 36 % of draws it is not there.
+    assert 4 <= number <= 26
+    assert found.note == (
+        f"{number} of 40 test sets are of groups that lack a class: the other classes have its "
+        "share"
+    )
+
+
 def test_cells_are_blended_and_compared_by_a_metric_of_order():
     targets, p, groups = cells(0)
     metric = find("map", "multilabel")

@@ -54,5 +54,7 @@ def test_a_file_that_gives_none_is_refused_by_its_row(tmp_path, rows, message):
 
 
 def test_a_name_that_is_neither_is_refused():
-    with pytest.raises(InputError, match=r"unifrom: there is no such file.*uniform, train or"):
+    with pytest.raises(
+        InputError, match=r"unifrom: there is no such file.*uniform, train, estimated or"
+    ):
         shares("unifrom")
