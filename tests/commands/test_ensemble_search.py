@@ -11,7 +11,7 @@ import pytest
 from comptool.competition.config import load
 from comptool.io import provenance
 from comptool.io.predictions import read_predictions
-from comptool.io.records import FittedCombination, parse
+from comptool.io.records import EnsembleWeights, FittedCombination, parse
 from comptool.postprocess.ensemble.stacking import restored
 from comptool.postprocess.oof import own_evidence
 from comptool.tasks import find
@@ -173,6 +173,17 @@ def test_a_fitted_combination_is_applied_again_whatever_the_order_of_the_files(r
     assert "may have been chosen on these rows" in rows.note
 
 
+def recorded_choice():
+    """Options and outcome in ensemble.json, which its record and that of the ensemble repeat."""
+    path = Path("submissions/ensemble.json")
+    made = parse(EnsembleWeights, json.loads(path.read_text()), path)
+    facts = provenance.facts(Path("submissions/ensemble.csv"), provenance.PredictionFacts)
+    assert (facts.ensemble.search, facts.ensemble.scores) == (made.search, made.scores)
+    assert provenance.recall(path).arguments == made.search
+    search, scores = made.search, made.scores
+    return search["take"], search["oof"], scores["recommended"], scores["taken"]
+
+
 def test_what_has_no_evidence_is_not_taken_unless_asked_for(runs):
     files = runs(skills=(1.0, 1.0, 1.0), rows=120)
     result = runs.run("ensemble", *files, "--search", "greedy", "--json")
@@ -180,9 +191,15 @@ def test_what_has_no_evidence_is_not_taken_unless_asked_for(runs):
     assert (told["taken"], told["recommended"]) == ("equal weights", "equal weights")
     np.testing.assert_allclose(told["weights"], [1 / 3] * 3)
     assert "no evidence that another choice is better" in result.stderr
+    assert recorded_choice() == ("recommended", [], "equal weights", "equal weights")
+    named = [part for n in range(3) for part in ("--oof", f"run{n}")]
     asked = ("--search", "greedy", "--take", "searched", "--json", "--force")
-    told = json.loads(runs.run("ensemble", *files, *asked).stdout)
+    told = json.loads(runs.run("ensemble", *files, *named, *asked).stdout)
     assert (told["taken"], told["recommended"]) == ("greedy", "equal weights")
+    assert recorded_choice() == ("searched", ["run0", "run1", "run2"], "equal weights", "greedy")
+    method = ("--method", "temperature-mean", "--force")
+    assert runs.run("ensemble", *files, *method).exit_code == 0
+    assert recorded_choice()[::3] == ("searched", "temperature-mean")
 
 
 def test_auto_compares_the_searches_and_takes_one_with_evidence(runs):

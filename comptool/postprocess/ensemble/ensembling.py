@@ -1,8 +1,9 @@
 """The ``ensemble`` command: an ensemble with given, recorded or searched weights.
 
 ``ensemble.json`` holds searched weights and their scores: ``format`` (1), ``task``, ``classes``,
-``metric``, ``search`` (settings), ``scores`` and ``members``: for each the prediction file, its
-``runs``, its out-of-fold file, its own score and its ``weight``, a number or one per class by name.
+``metric``, ``search`` (settings), ``scores`` (with what was ``recommended`` and what was ``taken``)
+and ``members``: for each the prediction file, its ``runs``, its out-of-fold file, its own score and
+its ``weight``, a number or one per class by name.
 ``combination`` has the parameters of a stack or the temperatures of a temperature mean, which then
 replace the weights (a stack's ``weight`` is the one that all classes share).
 """
@@ -148,7 +149,7 @@ def write_weights(
         classes=list(evidence.classes),
         metric=found.metric,
         search=dict(how),
-        scores=scores(found),
+        scores=scores(found, taken),
         combination=record_of(taken.combination),
         members=members,
     )
@@ -164,10 +165,11 @@ def record_of(combination: Combination) -> FittedCombination | None:
     return None if isinstance(combination, WeightedMean) else combination.record()
 
 
-def scores(found: Searched) -> dict[str, object]:
-    """The scores of a search, for a record."""
+def scores(found: Searched, taken: ScoredCombination) -> dict[str, object]:
+    """The scores of a search and what was taken, for a record."""
     return {
         "recommended": found.recommended.name,
+        "taken": taken.name,
         "gains": {
             one.name: {
                 "nested": one.nested.document(),
@@ -294,8 +296,7 @@ class SearchedEnsemble:
         """The result as one JSON object."""
         return {
             "metric": self.found.metric,
-            **scores(self.found),
-            "taken": self.taken.name,
+            **scores(self.found, self.taken),
             "weights_file": self.weights,
             "weights": weights_of(self.taken.combination, len(self.members)).tolist(),
             "alone": list(self.found.alone),
@@ -307,7 +308,8 @@ class SearchedEnsemble:
 def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> SearchedEnsemble:
     """Search weights on out-of-fold rows; write them, the ensemble and its out-of-fold rows.
 
-    Each out-of-fold row is weighted by a search that did not use it.
+    Each out-of-fold row is weighted by a search that did not use it; which candidate is recommended
+    is decided on all of them.
     """
     output, force = asked.output, asked.force
     weights, competition = output.with_suffix(WEIGHTS_SUFFIX), load(asked.competition)
@@ -340,13 +342,18 @@ def search_files(asked: EnsembleConfig, predictions: Sequence[Path]) -> Searched
     # A method that was asked for by name is taken, like a search under --take searched.
     as_asked = asked.search is None or asked.take == "searched"
     taken = found.candidates[-1] if as_asked else found.recommended
-    arguments = {"search": how, **settings}
+    arguments = {
+        "search": how,
+        "take": "searched" if as_asked else "recommended",
+        "oof": list(asked.oof),
+        **settings,
+    }
     with together():
         write_weights(
             weights, predictions, facts, evidence, found, taken, arguments,
             task=competition.task, force=force,
         )  # fmt: skip
-        made = WeightOrigin(metric=found.metric, search=arguments, scores=scores(found))
+        made = WeightOrigin(metric=found.metric, search=arguments, scores=scores(found, taken))
         shared, _ = shared_facts(facts)
         rows = write_rows(
             output,
