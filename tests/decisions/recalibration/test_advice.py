@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 from scipy.stats import binomtest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
 from benchmarks.evidence.recalibration import SETTINGS, Drawn, repetition
 from comptool.postprocess.calibration.compare import NONE
 
