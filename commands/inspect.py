@@ -60,9 +60,12 @@ def inspect(config: InspectConfig) -> None:
 
     Example: comptool inspect
     """
+    from comptool.errors import UsageError
     from comptool.inspection import inspecting
     from comptool.io.atomic import refuse_existing
 
+    if config.seed and not config.shift:
+        raise UsageError("--seed belongs to --shift")
     output = config.output
     written = [output, *([inspecting.shift_file(output)] if config.shift else [])]
     for path in written:

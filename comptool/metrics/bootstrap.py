@@ -23,6 +23,7 @@ from comptool.io.records import Figure
 from comptool.metrics.metric_registry import Floats, Weighted
 
 LEVEL = 0.95
+NORMAL = 1.959963984540054  # quantile of a normal interval of that level
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 RESAMPLES = 1000
 

@@ -170,7 +170,7 @@ def read_backbone(path: Path, expected: Shapes, *, beside: Iterable[str] = ()) -
 
     Raises an `InputError` as `read_weights` does, and for a checkpoint of comptool.
     """
-    weights = read_weights(path).weights
+    weights = read_weights(path)
     if any(key.startswith("encoders.") for key in weights):
         raise InputError(
             "is a checkpoint of comptool, not of a backbone", file=path, mend="Use --init-from"

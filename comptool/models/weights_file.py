@@ -14,10 +14,8 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +54,7 @@ HARMLESS = [
 ]
 
 
-@dataclass(frozen=True)
-class Found:
-    """The tensors of a file, and the keys above them, joined by dots (empty: none)."""
-
-    weights: Weights
-    place: str
-
-
-def read_weights(path: Path) -> Found:
+def read_weights(path: Path) -> Weights:
     """The named tensors of a file; of several sets the averaged one, then the usual key.
 
     Raises
@@ -82,7 +72,7 @@ def read_weights(path: Path) -> Found:
         with warnings.catch_warnings(), torch.serialization.safe_globals(HARMLESS):
             # torch warns its developers of unknown pickles.
             warnings.simplefilter("ignore", UserWarning)
-            if path.suffix == ".safetensors":
+            if path.suffix.lower() == ".safetensors":
                 document = load_file(path)
             else:
                 document = torch.load(path, map_location="cpu", weights_only=True)
@@ -114,7 +104,7 @@ def read_weights(path: Path) -> Found:
     if place:
         averaged = " (averaged weights)" if _preference(sets[0])[0] == 0 else ""
         _log.info("%s: taken from its key '%s'%s", path, ".".join(place), averaged)
-    return Found(clean_state_dict(weights), ".".join(place))
+    return dict(clean_state_dict(weights))
 
 
 def _refuse_something_else(path: Path) -> None:
@@ -249,12 +239,13 @@ def _prefix(weights: Weights, expected: Shapes) -> str:
 def _by_order(weights: Weights, expected: Shapes) -> Weights | None:
     mine = [name for name in expected if not name.endswith("num_batches_tracked")]
     theirs = [name for name in weights if not name.endswith("num_batches_tracked")]
-    found: Weights = OrderedDict()
-    for own, other in zip_longest(mine, theirs[: len(mine)]):
-        if other is None or own.rpartition(".")[2] != other.rpartition(".")[2]:
+    # What follows a whole backbone is at most a classifier: a weight and a bias.
+    if not 0 <= len(theirs) - len(mine) <= 2:
+        return None
+    pairs = list(zip(mine, theirs, strict=False))
+    for own, other in pairs:
+        if own.rpartition(".")[2] != other.rpartition(".")[2]:
             return None
         if weights[other].shape != expected[own]:
             return None
-        found[own] = weights[other]
-    # What follows a whole backbone is at most a classifier: a weight and a bias.
-    return found if len(theirs) - len(mine) <= 2 else None
+    return {own: weights[other] for own, other in pairs}

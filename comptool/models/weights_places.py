@@ -33,8 +33,7 @@ def package_file(text: str) -> Path:
     files = {
         path.relative_to(folder).as_posix(): path
         for folder in folders
-        for path in sorted(folder.rglob("*"))
-        if path.name.lower().endswith(SUFFIXES) and path.is_file()
+        for path in _weights_below(folder)
     }
     if wanted in files:
         return files[wanted]

@@ -13,6 +13,7 @@ import scipy
 
 from comptool.errors import counted
 from comptool.io.runs import FINISHED
+from comptool.metrics.bootstrap import NORMAL
 from comptool.reports.score import figure
 from comptool.tracking.inventory import File, Listing, Run
 from comptool.tracking.scores import Local, Record
@@ -21,7 +22,6 @@ Floats = npt.NDArray[np.float64]
 
 # Fewer give no interval.
 FEWEST = 4
-NORMAL = 1.959963984540054  # 97.5 % quantile
 PARTS = ("public", "private")
 
 

@@ -375,6 +375,13 @@ def test_rows_that_are_weighted_twice_are_told(here, pictures):
     assert "shift.csv" in record["inputs"]
 
 
+def test_a_seed_belongs_to_a_shift(here, pictures):
+    here(pictures(0), pictures(ROWS))
+    result = invoke("inspect", "--seed", "3")
+    assert result.exit_code == 2
+    assert "--seed belongs to --shift" in result.stderr
+
+
 def test_weights_turn_training_shares_into_test_shares():
     """The odds of an exact classifier are the ratio of the densities."""
     random = np.random.default_rng(0)

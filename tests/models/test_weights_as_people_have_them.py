@@ -56,9 +56,16 @@ def taken(path, network, **options) -> None:
         assert torch.equal(tensor, expected[name]), name
 
 
-@pytest.mark.parametrize("name", ["best.ckpt", "best.pth.tar", "best.PT", "best.pt.tar"])
+@pytest.mark.parametrize(
+    "name", ["best.ckpt", "best.pth.tar", "best.PT", "best.pt.tar", "best.SAFETENSORS"]
+)
 def test_suffixes(name, state, network, tmp_path):
-    taken(save(state, tmp_path / name), network)
+    path = tmp_path / name
+    if name.endswith(".SAFETENSORS"):
+        save_file({key: tensor.clone() for key, tensor in state.items()}, path)
+    else:
+        save(state, path)
+    taken(path, network)
 
 
 KEYS = ["state_dict", "model_state_dict", "model", "net", "network", "weights", "any", "ema.model"]

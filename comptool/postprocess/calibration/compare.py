@@ -40,6 +40,7 @@ from comptool.io import provenance
 from comptool.io.predictions import Predictions
 from comptool.io.provenance import PredictionFacts
 from comptool.metrics import Metric
+from comptool.metrics.bootstrap import NORMAL
 from comptool.postprocess import inputs
 from comptool.postprocess.calibration.config import RISK, THRESHOLDS, CalibrationConfig
 from comptool.postprocess.calibration.context import (
@@ -76,7 +77,6 @@ NONE = "none"
 SETS = 100
 SPLITS = 5
 INTERVAL = (2.5, 97.5)
-Z = 1.96  # of a normal interval of 95 %
 # Shares that differ by less from the presumed ones are the same.
 SAME_SHARES = 0.01
 # Largest simulated test set; more rows would only make the intervals shorter.
@@ -377,8 +377,8 @@ def _standing(
         gain_low=gain_low,
         gain_high=gain_high,
         wins=float((gains > 0).mean()),
-        expected_low=gain - Z * error,
-        expected_high=gain + Z * error,
+        expected_low=gain - NORMAL * error,
+        expected_high=gain + NORMAL * error,
         risk=_below(gain / error) if error > 0 else float(gain < 0),
         instead=None if instead is None else float(instead.mean()),
     )

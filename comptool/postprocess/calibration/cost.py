@@ -22,6 +22,7 @@ import numpy as np
 from comptool.errors import InputError, UsageError
 from comptool.io.tables import read_table, refuse_rows
 from comptool.metrics import Metric
+from comptool.metrics.bootstrap import NORMAL
 from comptool.metrics.metric_options import read_matrix
 from comptool.postprocess.calibration.context import (
     Answer,
@@ -37,7 +38,6 @@ from comptool.postprocess.calibration.context import (
 CLASS, PARENT = "class", "parent"
 # Of one, expected costs that differ by less are equal: the more probable class is answered.
 CLOSE = 1e-12
-Z = 1.96  # of a normal interval of 95 %
 
 
 def cost(
@@ -121,7 +121,7 @@ def measured(evidence: LabelledRows, costs: Doubles) -> dict[str, float]:
     p, rows = rows_to_one(evidence.probabilities), evidence.targets
     plain, ours = costs[rows, p.argmax(axis=1)], costs[rows, cheapest(p, costs)]
     gains = plain - ours
-    error = Z * float(gains.std()) / np.sqrt(len(gains))
+    error = NORMAL * float(gains.std()) / np.sqrt(len(gains))
     gain = float(gains.mean())
     return {
         "plain": float(plain.mean()),

@@ -370,7 +370,8 @@ def _measured_groups(
         return facts, [*notes, "no out-of-fold rows say whether this helps"], warnings
     targets, p = labelled.targets, labelled.predictions.probabilities
     p = rows_to_one(p) if one else p
-    moved = fit_blend(targets, p, groups.rows, metric, one=one, **options)
+    known = {**options, "strength": strength}
+    moved = fit_blend(targets, p, groups.rows, metric, one=one, **known)
     others = nested(targets, p, groups.rows, metric, one=one, options=options)
     scores = [metric.score(targets, some) for some in (p, others, moved.move(p, groups.rows))]
     measure = Measure(metric.name, metric.score, greater_is_better=metric.greater_is_better)
