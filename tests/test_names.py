@@ -51,6 +51,7 @@ def predicted(ids: list[str], classes: list[str], id_column: str = "id") -> Pred
 )
 @example(UGLY, [one for one in UGLY if one.strip()], ".csv")
 @example(UGLY, [one for one in UGLY if one.strip()], ".npy")
+@example(["0", "00"], ["cat", "0", ".DICOM"], ".csv")
 def test_ids_classes_and_answers_come_back_from_predictions(tmp_path_factory, ids, of, suffix):
     path = tmp_path_factory.mktemp("p") / f"p{suffix}"
     write_predictions(path, predicted(ids, of))

@@ -152,7 +152,11 @@ def _columns_without_header(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
         return ()
     first, rest = rows[0], rows[1:]
     is_data = (
-        any(cell.lower().endswith(tuple(IMAGE_SUFFIXES)) for cell in first)
+        # A class may be called .dicom: images are named below it, too.
+        any(
+            _is_image(cell) and any(map(_is_image, below))
+            for cell, *below in zip(*rows, strict=True)
+        )
         or all(NUMBER.fullmatch(cell) for cell in first)
         or (len(first) > 1 and _is_labelled(first, rest))
     )
@@ -161,6 +165,10 @@ def _columns_without_header(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     if len(first) <= 2:
         return ("id", "label")[: len(first)]
     return tuple(f"column{number}" for number in range(1, len(first) + 1))
+
+
+def _is_image(cell: str) -> bool:
+    return cell.lower().endswith(tuple(IMAGE_SUFFIXES))
 
 
 def _is_labelled(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
