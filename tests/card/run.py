@@ -34,7 +34,9 @@ def main() -> None:
 def report(mode: card.Card) -> None:
     """Print what the card computed."""
     figures = {name: getattr(mode, name) for name in ("operations", "unknown", "rounded")}
-    print(f"card: {json.dumps(figures)}", file=sys.stderr, flush=True)
+    sys.stderr.flush()
+    # One write a line: two processes of torchrun share this stream.
+    os.write(sys.stderr.fileno(), f"card: {json.dumps(figures)}\n".encode())
 
 
 if __name__ == "__main__":
