@@ -26,8 +26,8 @@ app = typer.Typer(
 )
 
 ORDER = (
-    "init inspect split train prior review infer tta pseudolabel recalibrate ensemble submit score "
-    "runs evaluate features profile doctor simulate models losses metrics"
+    "init inspect split embed probe train prior review infer tta pseudolabel recalibrate ensemble "
+    "submit score runs evaluate features profile doctor simulate models losses metrics"
 ).split()
 for _name in ORDER:
     _module = import_module(f"comptool.commands.{_name}")

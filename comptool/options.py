@@ -23,10 +23,12 @@ BASIC, ADVANCED, GENERAL = "Options", "Advanced", "General"
 # Default places of the chain's files.
 FOLDS = Path("folds.csv")
 PSEUDO = Path("pseudo.csv")
+EMBEDDINGS = Path("embeddings.npy")
 SUBMISSIONS = Path("submissions")
 PREDS = SUBMISSIONS / "preds.csv"
 PREDS_TTA = SUBMISSIONS / "preds_tta.csv"
 ENSEMBLE = SUBMISSIONS / "ensemble.csv"
+PROBE = SUBMISSIONS / "probe.csv"
 RECALIBRATED = SUBMISSIONS / "recalibrated.csv"
 FINDINGS = Path("findings.csv")
 SHIFT = Path("shift.csv")

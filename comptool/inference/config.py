@@ -10,6 +10,7 @@ from comptool.errors import UsageError
 from comptool.machine import check_device_name, has_cuda
 from comptool.options import (
     ADVANCED,
+    EMBEDDINGS,
     PREDS,
     PREDS_TTA,
     Output,
@@ -19,6 +20,7 @@ from comptool.options import (
     WithSeed,
     argument,
     option,
+    required_option,
 )
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -132,6 +134,58 @@ class FeaturesConfig(WithSeed, Output, WithCompetition, WithImages):
         "pca", help="Projection: principal components, or t-SNE, which preserves neighbours."
     )
     per_class: int = option(200, help="Largest number of rows per class, a random sample.", min=1)
+
+
+@dataclass(frozen=True)
+class EmbedConfig(WithSeed, Output, WithCompetition, WithImages):
+    """The options of ``comptool embed``."""
+
+    model: str = required_option(help="Network; see comptool models.", names=("--model", "-m"))
+    pretrained: str = option(
+        "yes",
+        help="Its weights: yes (published), no (random), a file, or package:NAME (of an installed "
+        "package).",
+    )
+    img_size: tuple[str, ...] = option(
+        (),
+        help="Image size: 128, 128x96 (height x width) or sar=64; repeatable.",
+        metavar="SIZE",
+        shown="the images' own",
+    )
+    transforms: str | None = option(
+        help="Views whose features are averaged, as in tta: flips, d4, 5crop, multiscale.",
+        shown="the image as it is",
+    )
+    modality: tuple[str, ...] = option(
+        (), help="Images to take; repeatable.", metavar="NAME", shown="all"
+    )
+    output: Path = option(
+        EMBEDDINGS,
+        help="Features of the training rows to write (.npy, .parquet or .csv); those of the test "
+        "set go next to it, as NAME_test.",
+        names=("--output", "-o"),
+    )
+    folds: Path | None = option(
+        help="Training rows.", shown="folds.csv, otherwise the competition's training table"
+    )
+    test: Path | None = option(help="Table to predict.", shown="the competition's test set")
+    backend: Backend = option(
+        "auto",
+        help="onnx: ONNX Runtime, several times faster on a CPU; auto: onnx on a CPU.",
+        panel=ADVANCED,
+    )
+
+    def computing(self) -> Computing:
+        """How the forward pass is computed."""
+        return Computing(
+            device=self.device,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            missing=self.missing_modality,
+            quiet=self.quiet,
+            backend=self.backend,
+            purpose="embed",
+        )
 
 
 Backend = Literal["auto", "torch", "onnx"]

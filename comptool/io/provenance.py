@@ -61,6 +61,11 @@ class EvidenceTrace(Facts):
     out_of_fold: str | None = None
     ensemble: EnsembleFacts | None = None
 
+    @property
+    def traced(self) -> bool:
+        """Whether it is known which out-of-fold rows belong to the predictions."""
+        return bool(self.runs or self.out_of_fold or self.ensemble)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightOrigin(Facts):
@@ -199,6 +204,35 @@ class PriorFacts(Facts):
 
     run: str
     rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingFacts(Facts):
+    """Facts about features of a network that was not trained on these rows.
+
+    Parameters
+    ----------
+    model, weights
+        The network, and the origin of its weights.
+    img_size
+        Height and width in pixels by modality, in the order of the network.
+    views
+        Views whose features were averaged; None: the image as it is.
+    test
+        The file of the test set, of the same network; None in that file, or without a test set.
+    samples
+        Digest of the rows and their images, see `comptool.data.sample_digest`.
+    computed
+        How the network was computed.
+    """
+
+    model: str = ""
+    weights: str = ""
+    img_size: dict[str, list[int]] = field(default_factory=dict)
+    views: list[str] | None = None
+    test: str | None = None
+    samples: str | None = None
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

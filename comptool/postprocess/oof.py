@@ -458,7 +458,7 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
         If there are no such rows, models may have been trained on them, or the rows of several
         members do not match.
     """
-    if named is not None or not facts.runs:
+    if named is not None or not facts.traced:
         return read_labelled(named, competition, facts.pool)
     if facts.out_of_fold:
         if not Path(facts.out_of_fold).is_file():
@@ -470,7 +470,7 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
         return read_labelled(str(Path(facts.out_of_fold)), competition)
     ensemble = facts.ensemble
     if ensemble is not None and ensemble.made_of:
-        if not all(one.runs for one in ensemble.made_of):
+        if not all(one.traced for one in ensemble.made_of):
             raise InputError("no run is recorded with a member of this ensemble")
         parts = [own_evidence(None, one, competition) for one in ensemble.made_of]
         mixed = _mixed(parts, lambda tables: _combined(tables, ensemble, competition.task))
@@ -478,10 +478,11 @@ def own_evidence(named: str | None, facts: EvidenceTrace, competition: Competiti
             return mixed
         note = f"the weights of {ensemble.weights_file} may have been chosen on these rows"
         return replace(mixed, note="; ".join(filter(None, (mixed.note, note))))
-    found = [_of_run(run, competition, facts.pool) for run in facts.runs]
+    runs = facts.runs or []
+    found = [_of_run(run, competition, facts.pool) for run in runs]
     if len(found) == 1:
         return found[0]
-    counts = np.array([_num_networks(run) for run in facts.runs])
+    counts = np.array([_num_networks(run) for run in runs])
     return _mixed(found, lambda tables: by_class(tables, counts / counts.sum()))
 
 

@@ -15,6 +15,8 @@ from comptool.machine import check_device_name
 from comptool.models import HEADS, parse_name
 from comptool.options import (
     ADVANCED,
+    EMBEDDINGS,
+    PROBE,
     Output,
     WithCompetition,
     WithDevice,
@@ -789,3 +791,59 @@ def _check_options(settings: TrainSettings, loss: str) -> None:
             raise UsageError(
                 f"the loss '{loss}' has no use for {asked}; of such options it takes {known}"
             )
+
+
+ProbeMethod = Literal["linear", "knn", "prototype", "lda"]
+
+
+@dataclass(frozen=True)
+class ProbeConfig(WithSeed, Output, WithCompetition):
+    """The options of ``comptool probe``."""
+
+    features: tuple[Path, ...] = argument(
+        (), help="Features, from comptool embed; several are joined.", shown=str(EMBEDDINGS)
+    )
+    method: ProbeMethod = option(
+        "linear",
+        help="linear: logistic regression; knn: nearest neighbours; prototype: the nearest mean of "
+        "a class; lda: discriminant analysis with shrinkage.",
+    )
+    columns: str | None = option(
+        help="Columns of the tables beside the features, such as age:num,sex:cat; for linear and "
+        "lda.",
+        metavar="NAME:KIND",
+        shown="none",
+    )
+    folds: Path | None = option(
+        help="Table with folds, from comptool split.",
+        shown="folds.csv, otherwise a hold-out of one fifth",
+    )
+    metric: str | None = option(help="Metric to print.", shown="the competition's")
+    output: Path = option(
+        PROBE,
+        help="Predictions of the test set to write; the out-of-fold rows go next to it, as "
+        "oof_NAME.",
+        names=("--output", "-o"),
+    )
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind, num or cat, of each column."""
+        if self.columns is None:
+            return {}
+        if self.method in ("knn", "prototype"):
+            raise UsageError(
+                f"--columns is for --method linear and lda: {self.method} measures distances, in "
+                "which a column among hundreds of features counts for nothing"
+            )
+        found: dict[str, str] = {}
+        for part in self.columns.split(","):
+            name, colon, kind = part.strip().rpartition(":")
+            if not colon or not name or kind not in ("num", "cat"):
+                raise UsageError(
+                    f"--columns has '{part}'; a column is given as NAME:num or NAME:cat"
+                )
+            if name in found:
+                raise UsageError(f"--columns names '{name}' twice")
+            found[name] = kind
+        return found

@@ -507,7 +507,7 @@ def supported(
     seed: int = 0,
 ) -> str:
     """One line on whether the method helps on a test set like this; raises nothing."""
-    if not settings.oof and not facts.runs:
+    if not settings.oof and not facts.traced:
         return "no run is recorded with these predictions: --oof RUN estimates whether this helps"
     try:
         comparisons = compared(

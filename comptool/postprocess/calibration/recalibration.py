@@ -391,7 +391,7 @@ def _measured_cost(
         f"expected cost by the predictions themselves: {record['expected_cost_plain']:.4f} of the "
         f"most probable classes, {record['expected_cost']:.4f} of these answers"
     ]
-    if not settings.oof and not facts.runs:
+    if not settings.oof and not facts.traced:
         unknown = "no run is recorded with these predictions: --oof RUN measures the cost"
         return {}, [*notes, unknown]
     try:

@@ -87,7 +87,7 @@ def gather(
         found = [read_labelled(name, competition) for name in named]
     else:
         for path in predictions:
-            if not facts[path].runs:
+            if not facts[path].traced:
                 raise UsageError(
                     f"no run is recorded with {path}: give the run of each member, in the order "
                     "of the files, with --oof RUN"

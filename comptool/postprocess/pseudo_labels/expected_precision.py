@@ -218,7 +218,8 @@ def promise(
     wanted.check(rule)
     runs = facts.runs or []
     needed = wanted.precision is not None or wanted.oof is not None
-    if not needed and not any(Path(run).is_dir() for run in runs):
+    known = facts.out_of_fold is not None or any(Path(run).is_dir() for run in runs)
+    if not needed and not known:
         return PrecisionThreshold(rule)
     try:
         labelled = own_evidence(wanted.oof, facts, competition)
@@ -241,7 +242,7 @@ def _agreed(
     """The rows (multi-label: cells) on which the out-of-fold rows of all files agree."""
     task = competition.kind
     try:
-        if not all(facts.runs for facts in agree):
+        if not all(facts.traced for facts in agree):
             raise InputError("no run is recorded with a file of --agree")
         found = [labelled, *(own_evidence(None, facts, competition) for facts in agree)]
         first, *others = (one.probabilities for one in side_by_side(found))
