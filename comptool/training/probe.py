@@ -295,11 +295,20 @@ def plan_probe(config: ProbeConfig) -> ProbePlan:
         features,
         test,
         (*paths, *tested),
-        frame[group].to_numpy(object) if group is not None and group in frame else None,
+        None if group is None else _groups(frame, group, ids),
         _columns(frame, kinds, rows.samples.source),
         None if asked is None or test is None else _test_columns(asked, test, kinds),
         rows.samples.id,
     )
+
+
+def _groups(frame: pd.DataFrame, column: str, ids: Sequence[str]) -> npt.NDArray[np.object_] | None:
+    """The group of each row; a row whose group is blank is its own."""
+    if column not in frame:
+        return None
+    names = frame[column].astype(str).to_numpy(object)
+    blank = np.array([not name.strip() for name in names])
+    return np.where(blank, np.array([f"\0{one}" for one in ids], object), names)
 
 
 def _of(ids: Sequence[str], table: Predictions, path: Path) -> Floats:
